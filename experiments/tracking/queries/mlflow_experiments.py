@@ -154,7 +154,7 @@ def _experiment(
         "experiment_id": str(row.pk),
         "name": name,
         "artifact_location": f"mlflow-artifacts:/{row.pk}",
-        "lifecycle_stage": "active" if row.archived_at is None else "deleted",
+        "lifecycle_stage": "deleted" if row.archived_at or row.project.archived_at else "active",
         "last_update_time": milliseconds(row.active_at),
         "creation_time": milliseconds(row.created_at),
         "tags": [{"key": key, "value": str(value)} for key, value in tags.items()],
@@ -188,10 +188,11 @@ def search(
         below = Concat(F("project__slug"), Value("/"), name, output_field=TextField())
         name = Case(When(project__slug=FALLBACK, then=name), default=below)
     rows = rows.annotate(shown_name=name)
+    active = {"archived_at__isnull": True, "project__archived_at__isnull": True}
     if view == ACTIVE:
-        rows = rows.filter(archived_at__isnull=True)
+        rows = rows.filter(**active)
     elif view == DELETED:
-        rows = rows.filter(archived_at__isnull=False)
+        rows = rows.exclude(**active)
     condition = filter_language.parse(filter_text)
     if condition is not None:
         rows = rows.filter(combined(condition, _compare))

@@ -61,6 +61,7 @@ _COLUMNS = (
     "study__experiment_id",
     "study__deleted_at",
     "study__experiment__archived_at",
+    "study__project__archived_at",
 )
 
 
@@ -190,7 +191,7 @@ def artifact_uri(experiment_id: int, run_id: str) -> str:
 
 def _run(row: tuple[Any, ...]) -> dict[str, Any]:
     _, key, name, state, failure, started, ended, parameters, user, system, *study = row
-    experiment_id, deleted, archived = study
+    experiment_id, *removed = study
     tags, facts = decode(user), decode(system)
     run_id = key.hex
     info = {
@@ -202,7 +203,7 @@ def _run(row: tuple[Any, ...]) -> dict[str, Any]:
         "status": status_of(state, failure),
         "start_time": milliseconds(started),
         "artifact_uri": artifact_uri(experiment_id, run_id),
-        "lifecycle_stage": "active" if deleted is None and archived is None else "deleted",
+        "lifecycle_stage": "deleted" if any(removed) else "active",
     }
     if ended is not None:
         info["end_time"] = milliseconds(ended)
@@ -294,6 +295,7 @@ def _of_view(experiment_ids: Sequence[int], view: str) -> QuerySet[Trial]:
     active = {
         "study__deleted_at__isnull": True,
         "study__experiment__archived_at__isnull": True,
+        "study__project__archived_at__isnull": True,
     }
     if view == ACTIVE:
         return rows.filter(**active)

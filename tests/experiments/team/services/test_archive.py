@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -92,6 +93,36 @@ def test_a_run_of_an_archived_project_is_not_edited_once_it_has_ended(
     assert ask("log-metric", lasts, **point) == 200, "what runs ends as it would"
     assert ask("log-metric", ended, **point) == ask("set-tag", ended, key="a", value="b") == 403
     assert ask("delete", ended) == ask("update", ended, status="RUNNING") == 403
+
+
+def test_mlflow_s_clients_meet_an_archived_project_s_experiments_as_deleted(
+    digits: Project, client: Client
+) -> None:
+    run = runs.create(access=cast.access("cleo"), new=runs.NewRun(experiment="late")).run_id
+    Trial.objects.filter(pk=run).update(run_id=uuid.UUID(int=run))
+    _, secret = tokens.create(user=cast.person("cleo"), project=None, name="x", scopes=["read"])
+
+    def ask(call: str, **fields: object) -> Any:
+        answer = client.post(
+            f"/api/2.0/mlflow/{call}",
+            fields,
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {secret}"},
+        )
+        assert answer.status_code == 200
+        return answer.json()
+
+    def found(view: str) -> list[str]:
+        experiments = ask("experiments/search", max_results=10, view_type=view)["experiments"]
+        ids = [str(Trial.objects.get(pk=run).study.experiment_id)]
+        answer = ask("runs/search", experiment_ids=ids, run_view_type=view)
+        stages = [experiment["lifecycle_stage"] for experiment in experiments]
+        return stages + [row["info"]["lifecycle_stage"] for row in answer.get("runs", [])]
+
+    assert (found("ACTIVE_ONLY"), found("DELETED_ONLY")) == (["active", "active"], [])
+    projects.archive(access=cast.access("ada"))
+    assert (found("ACTIVE_ONLY"), found("DELETED_ONLY")) == ([], ["deleted", "deleted"])
+    assert found("ALL") == ["deleted", "deleted"]
 
 
 def test_deployments_go_on_reading_an_archived_project(digits: Project, client: Client) -> None:
