@@ -51,7 +51,7 @@ class AxisPoints:
     """
 
     name: str
-    values: Sequence[Any]
+    values: Sequence[object]
     scores: NDArray[np.float64] = field(repr=False)
     names: Sequence[str] = field(repr=False)
     groups: NDArray[np.int64] = field(repr=False)
@@ -59,7 +59,7 @@ class AxisPoints:
     log: bool = False
     low: float | None = None
     high: float | None = None
-    choices: tuple[Any, ...] | None = None
+    choices: tuple[object, ...] | None = None
     band: tuple[float, float] | None = None
 
 
@@ -233,7 +233,7 @@ def _failures(
     }
 
 
-def _x(points: AxisPoints, index: int) -> Any:
+def _x(points: AxisPoints, index: int) -> object:
     value = points.values[index]
     return escaped(text_of(value)) if points.choices is not None else value
 

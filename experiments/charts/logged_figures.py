@@ -17,6 +17,7 @@ from experiments.charts.text_alternative import pairs_words, span_words, text_al
 from experiments.charts.theme import ACCENT, HUES, Figure, axis, escaped, layout, plain
 
 MOST_TRACES, MOST_POINTS, MOST_TEXT = 50, 20_000, 200
+Value = float | str | None
 MOST_CELLS, SHADES = 50, 8  # of a side of a matrix, of its cells
 _TYPES = ("scatter", "scattergl", "bar")
 _MODES = ("lines", "markers", "lines+markers")
@@ -55,8 +56,8 @@ class LoggedTrace:
     name: str
     mode: str  # of Plotly; "" for bars
     hue: str
-    x: Sequence[Any] = field(repr=False)
-    y: Sequence[Any] = field(repr=False)
+    x: Sequence[Value] = field(repr=False)
+    y: Sequence[Value] = field(repr=False)
 
     def drawn(self) -> dict[str, Any]:
         """As a trace of Plotly."""
@@ -69,8 +70,9 @@ class LoggedTrace:
     def words(self) -> str:
         """Its values, one by one where few categories have them."""
         values = [y if isinstance(y, int | float) else math.nan for y in self.y]
-        if self.x and all(isinstance(x, str) for x in self.x) and len(self.x) == len(values):
-            return pairs_words(self.name, self.x, values)
+        categories = [x for x in self.x if isinstance(x, str)]
+        if categories and len(categories) == len(self.x) == len(values):
+            return pairs_words(self.name, categories, values)
         return span_words(self.name, values)
 
 
@@ -204,7 +206,7 @@ def matrix_of(document: object) -> Matrix | None:
     )
 
 
-def _shaded(cells: Sequence[Sequence[Any]]) -> list[tuple[MatrixCell, ...]]:
+def _shaded(cells: Sequence[Sequence[Value]]) -> list[tuple[MatrixCell, ...]]:
     """Counts by their share of the row, other numbers by their share of the largest."""
     numbers = [cell for row in cells for cell in row if isinstance(cell, int | float)]
     counts = all(number >= 0 and number == int(number) for number in numbers)
@@ -216,7 +218,7 @@ def _shaded(cells: Sequence[Sequence[Any]]) -> list[tuple[MatrixCell, ...]]:
     return rows
 
 
-def _matrix_cell(cell: Any, whole: float, counts: bool) -> MatrixCell:
+def _matrix_cell(cell: Value, whole: float, counts: bool) -> MatrixCell:
     share = abs(cell) / whole if isinstance(cell, int | float) and whole else 0.0
     words = f"{100 * share:.0f} %" if counts and share else ""
     return MatrixCell(_cell(cell), words, min(SHADES, math.ceil(share * SHADES)))
@@ -237,7 +239,7 @@ def _trace(trace: object, hue: str) -> LoggedTrace:
     return LoggedTrace(_short(trace.get("name", "")), "" if kind == "bar" else mode, hue, x, y)
 
 
-def _labels(values: Sequence[Any]) -> list[Any]:
+def _labels(values: Sequence[Value]) -> list[Value]:
     """Values with texts escaped for a chart."""
     return [escaped(value) if isinstance(value, str) else value for value in values]
 
@@ -254,7 +256,7 @@ def _axis(given: object) -> LoggedAxis:
     return LoggedAxis(_title(given), kind == "log")
 
 
-def _values(given: object) -> list[Any]:
+def _values(given: object) -> list[Value]:
     """Numbers, None and short texts."""
     values = _unpacked(given)
     if not isinstance(values, list) or len(values) > MOST_POINTS:
@@ -262,7 +264,7 @@ def _values(given: object) -> list[Any]:
     return [_value(value) for value in values]
 
 
-def _value(given: object) -> Any:
+def _value(given: object) -> Value:
     if isinstance(given, bool) or given is None:
         return None if given is None else int(given)
     if isinstance(given, int | float):

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from experiments.design.document.file_fields import describe_error, short
+from experiments.design.space.domains import Scalar
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Option:
     """
 
     kind: type
-    default: Any = None
+    default: Scalar = None
     low: float | None = None
     high: float | None = None
     above: float | None = None
@@ -37,7 +38,7 @@ class Option:
     words: tuple[str, ...] = ()
     required: bool = False
 
-    def problem(self, value: Any) -> str | None:
+    def problem(self, value: object) -> str | None:
         """Say what is wrong with `value`, or None when it is fine."""
         if value is None and self.default is None and not self.required:
             return None

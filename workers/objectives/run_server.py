@@ -144,7 +144,7 @@ def _body(request: BaseHTTPRequestHandler) -> Any:
         return None
 
 
-def _number(value: Any) -> Any:
+def _number(value: object) -> object:
     return _WORDS.get(value, value) if isinstance(value, str) else value
 
 

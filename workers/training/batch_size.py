@@ -23,13 +23,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import psutil
 
 from experiments.analysis import thresholds
 from workers.training.memory import out_of_memory
 from workers.training.parent_death import MARK, end_with_parent, kill_marked
+
+if TYPE_CHECKING:
+    from workers.training.messages import SeriesFlush
+    from workers.training.run import Run
 
 WARM_UP = 3  # steps that are not timed
 LARGEST = 2**20
@@ -233,7 +237,7 @@ def _last_line(errors: IO[bytes]) -> str:
 
 
 def measure_here(
-    function: Callable[[Any], object], run: Any, *, batch: int, steps: int
+    function: Callable[[Run], object], run: Run, *, batch: int, steps: int
 ) -> Measured:
     """Run a training function until `steps` steps of its optimizer were timed.
 
@@ -322,7 +326,7 @@ class _NullSink:
 
     stop_requested = False
 
-    def series(self, flush: Any) -> None: ...
+    def series(self, flush: SeriesFlush) -> None: ...
 
     def report(self, step: float, value: float) -> bool:
         return False

@@ -153,5 +153,5 @@ def _common(
     }
 
 
-def _plain(score: float | None) -> Any:
+def _plain(score: float | None) -> float | str | None:
     return score if score is None or math.isfinite(score) else str(score)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.http import QueryDict
 
@@ -180,9 +181,9 @@ def _text(cell: Cell, tested: bool) -> str:
     if kind == "score":
         return NOTHING if tested else score(value)
     if kind == "duration":
-        return duration(value)
+        return duration(value if isinstance(value, int | float) else None)
     if kind == "moment":
-        return str(moment(value)) if value else ""
+        return str(moment(value)) if isinstance(value, datetime) else ""
     if kind == "chips":
         return ", ".join(word for word, _ in cell.words)
     return "" if value in ("", None) else number(value)

@@ -128,7 +128,7 @@ def _columns(
     imported: Imported,
     *,
     tags: Mapping[str, Any],
-    awaited: Sequence[Any] = (),
+    awaited: Sequence[str | float] = (),
 ) -> dict[str, Any]:
     """Columns of a run's row. `tags`: those that it has here, which stay; `awaited`: since when
     its files come, when an import broke off among them.

@@ -206,7 +206,7 @@ def bring_back_experiment(request: TokenRequest, slug: str, name: str) -> Experi
 
 
 def _done(
-    request: TokenRequest, slug: str, name: str, act: Callable[..., Any]
+    request: TokenRequest, slug: str, name: str, act: Callable[..., object]
 ) -> ExperimentRecord:
     """Act on an experiment in the name of the token's owner; tell how it stands then."""
     access = auth.writing(request, slug)

@@ -84,8 +84,8 @@ def section_of(
 
 def row_of(
     name: str,
-    values: Sequence[Any],
-    write: Callable[[Any], str] = number,
+    values: Sequence[object],
+    write: Callable[[object], str] = number,
     *,
     diff: str = "",
     several: bool = True,
@@ -101,7 +101,7 @@ def row_of(
     return Row(name, tuple(cells), any(cell.differs for cell in cells) or not several, diff=diff)
 
 
-def _kind(value: Any) -> object:
+def _kind(value: object) -> object:
     """Mark that equal values share: 1 and 1.0 are one number, yes and 1 are not."""
     if value is None or value == "":
         return None

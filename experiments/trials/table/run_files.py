@@ -25,7 +25,7 @@ CONTENT_TYPES: dict[str, str] = {
     "parquet": "application/vnd.apache.parquet",
     "json": "application/json",
 }
-FewRows = Sequence[Sequence[Any]]
+FewRows = Sequence[Sequence[object]]
 
 
 def write(pieces: Iterable[FewRows], names: Sequence[str], kind: Kind) -> Iterator[bytes]:
@@ -47,7 +47,7 @@ def _lines(rows: Sequence[Sequence[str]]) -> bytes:
     return lines.getvalue().encode()
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -70,7 +70,7 @@ def _json(pieces: Iterable[FewRows], names: Sequence[str]) -> Iterator[bytes]:
     yield b"\n]\n"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)
     return value.isoformat() if isinstance(value, datetime) else value

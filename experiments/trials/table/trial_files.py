@@ -45,10 +45,16 @@ def write(
     trials: Iterable[ExportedTrial], *, metric: str, parameters: Sequence[str]
 ) -> Iterator[bytes]:
     """The bytes of the file, in parts."""
-    header = ["trial", "state", "arm", *(f"params.{name}" for name in parameters), metric]
+    header: list[object] = [
+        "trial",
+        "state",
+        "arm",
+        *(f"params.{name}" for name in parameters),
+        metric,
+    ]
     header += ["at_step", "seconds", "started_at", "finished_at", "train_seed", "split_seed"]
     header += ["origin", "failure_kind", "failure_reason", "code"]
-    part: list[list[Any]] = [header]
+    part = [header]
     for trial in trials:
         part.append(_cells(trial, parameters))
         if len(part) >= ROWS:
@@ -58,7 +64,7 @@ def write(
         yield _text(part)
 
 
-def _cells(trial: ExportedTrial, parameters: Sequence[str]) -> list[Any]:
+def _cells(trial: ExportedTrial, parameters: Sequence[str]) -> list[object]:
     return [
         trial.name,
         trial.state,
@@ -78,13 +84,13 @@ def _cells(trial: ExportedTrial, parameters: Sequence[str]) -> list[Any]:
     ]
 
 
-def _text(rows: Sequence[Sequence[Any]]) -> bytes:
+def _text(rows: Sequence[Sequence[object]]) -> bytes:
     lines = io.StringIO(newline="")
     csv.writer(lines).writerows([[_cell(value) for value in row] for row in rows])
     return lines.getvalue().encode()
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     """A value as text; text that a spreadsheet would run gets an apostrophe in front."""
     if value is None:
         return ""

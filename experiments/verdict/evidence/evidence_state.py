@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from django.db.models import Q, Sum
 
@@ -55,5 +54,5 @@ def _findings(replication: AnyReplication) -> list[tuple[object, ...]]:
     )
 
 
-def _digest(part: Any) -> str:
+def _digest(part: object) -> str:
     return hashlib.sha256(json.dumps(part).encode()).hexdigest()[:_DIGITS]

@@ -112,7 +112,7 @@ def _planning_context(experiment: ExperimentRecord, typed: dict[str, Any]) -> di
     return {"planning": planning, "takes": takes}
 
 
-def _number(text: Any) -> int:
+def _number(text: object) -> int:
     return int(text) if isinstance(text, str) and text.isdecimal() and len(text) < 18 else 0
 
 

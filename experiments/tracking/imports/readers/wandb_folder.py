@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 
 from experiments.tracking.imports.foreign_runs import (
     Curves,
+    ForeignFile,
     ForeignRun,
     ForeignRuns,
     ForeignState,
@@ -191,7 +192,7 @@ class _Run:
             elif isinstance(value, str):
                 self.texts.add(inner)
 
-    def foreign(self, files: Sequence[Any], stamp: str) -> ForeignRun:
+    def foreign(self, files: Sequence[ForeignFile], stamp: str) -> ForeignRun:
         """The run in the shape that all readers make."""
         head, environment = self.head, self.environment
         summary = _parsed(self.summary)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, Count, F, Q, Value, When, Window
+from django.db.models import Case, Count, F, Q, QuerySet, Value, When, Window
 from django.db.models.functions import RowNumber
 
 from experiments.analysis.space.experiment_findings import CLAIMS
@@ -201,7 +201,7 @@ _ASKING_FIRST = Case(
 )
 
 
-def _dismissed_of_trials(experiment_id: int) -> Any:
+def _dismissed_of_trials(experiment_id: int) -> QuerySet[Finding, Any]:
     rows = Finding.objects.filter(experiment_id=experiment_id, trial__study__kind="search")
     return rows.dismissed().values("pk")
 

@@ -39,8 +39,8 @@ class ChangeMarker:
     `moving`: whether anything can still change by itself.
     """
 
-    words: tuple[Any, ...]
-    table: tuple[Any, ...]
+    words: tuple[object, ...]
+    table: tuple[object, ...]
     finished: int
     moving: bool
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from experiments.errors import Conflict
 from experiments.team.queries.access import Access
@@ -29,7 +28,7 @@ def names_of(columns: Sequence[Column]) -> list[str]:
 
 def exported_runs(
     scope: RunScope, state: RunsState, columns: Sequence[Column], ticked: Sequence[int]
-) -> Iterator[list[list[Any]]]:
+) -> Iterator[list[list[object]]]:
     """Pieces of rows: the ticked runs in the order of the table, else all that it shows.
 
     Raises:
@@ -45,13 +44,13 @@ def exported_runs(
 
 def _pieces(
     scope: RunScope, keys: Sequence[int], columns: Sequence[Column]
-) -> Iterator[list[list[Any]]]:
+) -> Iterator[list[list[object]]]:
     for start in range(0, len(keys), PIECE):
         found = run_rows(scope, keys[start : start + PIECE], columns)
         yield [[row.name, row.id, *(_value(cell) for cell in row.cells)] for row in found]
 
 
-def _value(cell: Cell) -> Any:
+def _value(cell: Cell) -> object:
     if cell.column.kind == "chips":
         return ", ".join(word for word, _ in cell.words)
     return None if cell.value == "" else cell.value

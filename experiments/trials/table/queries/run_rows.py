@@ -54,7 +54,7 @@ class Cell:
     """A value under a column; `words` are chips with a severity each, `title` its whole text."""
 
     column: Column
-    value: Any
+    value: object
     words: Sequence[tuple[str, str]] = ()
     title: str = ""
 
@@ -205,7 +205,7 @@ def _row(
     )
 
 
-def _text_cell(column: Column, value: Any) -> Cell:
+def _text_cell(column: Column, value: object) -> Cell:
     if value is None or value == "":
         return Cell(column, "")
     if isinstance(value, bool | int | float):

@@ -46,7 +46,7 @@ class ParameterRow:
     """One hyperparameter of a trial; `role` is empty where no file tells it."""
 
     name: str
-    value: Any
+    value: object
     source: str
 
 
