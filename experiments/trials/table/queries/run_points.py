@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from experiments.trials.table.brushes import unbrushed
 from experiments.trials.table.columns import Column
@@ -35,7 +34,7 @@ class RunPoints:
     """Runs [N] and their values [N] by the key of a column."""
 
     rows: Sequence[RunRow]
-    values: Mapping[str, Sequence[Any]] = field(repr=False)
+    values: Mapping[str, Sequence[object]] = field(repr=False)
     chosen: ChosenRuns
 
 
