@@ -17,7 +17,8 @@ from experiments.analysis.curves.trial_findings import diagnose_trial
 from experiments.analysis.curves.trial_reading import read_trial
 from experiments.analysis.diagnosis import Diagnosis, Rule, Severity
 from experiments.analysis.space.experiment_findings import arm_gap, diagnose_experiment
-from experiments.design.queries.experiment_view import ReadingCache, experiment_view
+from experiments.design.queries.ended_trials import TrialCache
+from experiments.design.queries.experiment_view import experiment_view
 from experiments.trials.findings.queries.findings_due import DueTrial
 from experiments.trials.findings.services import findings
 from experiments.trials.lifecycle.queries.trial_spec import TrialSpec
@@ -75,7 +76,7 @@ class FindingsRecorder:
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self._budgets: dict[int, TimeBudget] = {}
-        self._cache = ReadingCache()
+        self._cache = TrialCache()
         self._broken: Counter[tuple[str, int]] = Counter()  # tries by kind and id
         self._lock = threading.Lock()
 
@@ -120,6 +121,7 @@ class FindingsRecorder:
     def derive_again(self, experiment_id: int) -> bool:
         """Derive the findings across all trials of a search; False when they are still owed."""
         with self._lock:
+            self._cache.forget(experiment_id)  # something came late, maybe to an early trial
             budget = TimeBudget()
             self._derive_within_budget(experiment_id, budget)
             return not budget.stale

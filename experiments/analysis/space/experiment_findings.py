@@ -152,12 +152,12 @@ def arm_gap(view: ExperimentView) -> float | None:
 
 def best_of_arms(view: ExperimentView) -> list[TrialSummary]:
     """Return the best feasible trial of every arm that has one."""
-    found = []
-    for arm in sorted({trial.arm for trial in view.trials}):
-        members = [trial for trial in feasible_of(view) if trial.arm == arm]
-        if members:
-            found.append(min(members, key=lambda trial: error_of(trial, view.direction)))
-    return found
+    found: dict[int, TrialSummary] = {}
+    for trial in feasible_of(view):
+        best = found.setdefault(trial.arm, trial)
+        if error_of(trial, view.direction) < error_of(best, view.direction):
+            found[trial.arm] = trial
+    return [found[arm] for arm in sorted(found)]
 
 
 def _space_findings(every: ExperimentView, view: ExperimentView) -> Iterator[Diagnosis]:

@@ -15,9 +15,11 @@ import scipy
 from numpy.typing import NDArray
 
 from experiments.analysis import thresholds
-from experiments.analysis.curves.learning_curve import Curve, Direction, step_noise, tail
+from experiments.analysis.curves.learning_curve import Curve, Direction, Floats, step_noise, tail
 from experiments.analysis.diagnosis import Diagnosis, Rule, Severity, figure, share
 from experiments.analysis.space.axis import Axis, AxisKind, better_first
+
+_TINY = 1e-290  # chances below lose digits in a float
 
 INFEASIBLE_SHARE = Rule(
     name="infeasible_share",
@@ -183,14 +185,29 @@ def where_infeasible(feasible: NDArray[np.bool_], axes: Sequence[Axis]) -> Stump
     members = np.stack([inside for *_, inside in splits])
     counts, bad = members.sum(axis=1), (members & ~feasible).sum(axis=1)
     total, failures = int(feasible.size), int((~feasible).sum())
-    # In logarithms: of many trials several splits would be equally impossible.
-    surprise = scipy.stats.hypergeom.logsf(bad - 1, total, failures, counts)
+    surprise = _surprise(counts, bad, total, failures)
     best = int(np.argmin(surprise))
     p_value = math.exp(float(surprise[best])) * len(splits)
     if not p_value < thresholds.EDGE_LEVEL:
         return None
     axis, side, value, _ = splits[best]
     return Stump(axis.name, side, value, int(counts[best]), int(bad[best]), p_value)
+
+
+def _surprise(
+    counts: NDArray[np.int64], bad: NDArray[np.int64], total: int, failures: int
+) -> Floats:
+    """Return the logarithm of the chance that a split of so many trials has so many failures.
+
+    Of many trials several splits are impossible in a float; only their sums are taken in
+    logarithms, whose cost grows with the trials.
+    """
+    chance: Floats = np.asarray(scipy.stats.hypergeom.sf(bad - 1, total, failures, counts))
+    tiny = chance < _TINY
+    surprise = np.log(np.where(tiny, 1.0, chance))
+    if bool(np.any(tiny)):
+        surprise[tiny] = scipy.stats.hypergeom.logsf(bad[tiny] - 1, total, failures, counts[tiny])
+    return surprise
 
 
 def instability_edge(axis: Axis, direction: Direction) -> Diagnosis:

@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments.analysis.curves.learning_curve import Direction
 from experiments.analysis.diagnosis import Status
-from experiments.analysis.space.axis import Axis, better_first
+from experiments.analysis.space.axis import Axis
 from experiments.analysis.space.edge_probe import ProbedEdge
 from experiments.analysis.space.learning_rate import RateReading, RateTrial
 
@@ -98,16 +98,20 @@ def feasible_of(view: ExperimentView) -> list[TrialSummary]:
 
 def error_of(trial: TrialSummary, direction: Direction) -> float:
     """Return a trial's score turned so that lower is better."""
-    return float(better_first(np.array([trial.score]), direction)[0])
+    return -trial.score if direction is Direction.MAXIMIZE else trial.score
 
 
 def repeats_of(view: ExperimentView) -> list[list[TrialSummary]]:
     """Return the feasible trials of each configuration that was tried more than once."""
-    groups: dict[tuple[int, str], list[TrialSummary]] = {}
+    groups: dict[tuple[int, str], TrialSummary | list[TrialSummary]] = {}
     for trial in feasible_of(view):
         if trial.configuration:
-            groups.setdefault((trial.arm, trial.configuration), []).append(trial)
-    return [group for group in groups.values() if len(group) > 1]
+            known = groups.setdefault((trial.arm, trial.configuration), trial)
+            if isinstance(known, list):
+                known.append(trial)
+            elif known is not trial:
+                groups[trial.arm, trial.configuration] = [known, trial]
+    return [group for group in groups.values() if isinstance(group, list)]
 
 
 def each_once(view: ExperimentView, repeats: Sequence[Sequence[TrialSummary]]) -> ExperimentView:

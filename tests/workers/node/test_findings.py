@@ -9,11 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from experiments.analysis.curves import trial_reading
 from experiments.analysis.rules import RULES
+from experiments.analysis.space.experiment_findings import diagnose_experiment
+from experiments.design.queries import ended_trials
 from experiments.design.queries.experiment_view import experiment_view
 from experiments.models import Experiment, Finding, SeriesBatch, Trial, TrialReading
+from experiments.models.trial import FailureKind, TrialState
 from experiments.trials.lifecycle.queries import trial_spec
 from experiments.trials.series.lineage import Resumption, with_resumption
 from tests import cast
@@ -191,6 +196,40 @@ def test_an_experiment_is_read_the_same_from_stored_readings(experiment: Experim
     assert view.regulariser_swept and view.regulariser_is_scientific
     best = max(view.trials, key=lambda trial: trial.score if trial.feasible else -1)
     assert best.says("overfitting") is not None and 0 < best.fit < 1
+
+
+def test_a_search_is_read_on_from_what_is_known_and_its_findings_are_those_of_the_whole(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_at_all(experiment)
+    trials = Trial.objects.filter(study__experiment=experiment)
+    states = dict(trials.order_by("pk").values_list("pk", "state"))
+    order = [int(pk) for pk in np.random.default_rng(5).permutation(list(states))]
+    readings = dict(TrialReading.objects.values_list("trial_id", "document"))
+    trials.update(state=TrialState.RUNNING)
+    TrialReading.objects.filter(trial_id=order[3]).delete()  # its reading comes late
+    trials.filter(pk=order[3]).update(findings_due=True)
+    trials.filter(pk=order[5]).update(failure_kind=FailureKind.LOST)
+    read: list[int] = []
+
+    def counted(*args: Any) -> Any:
+        read.append(len(found := unknown(*args)))
+        return found
+
+    unknown = ended_trials._unknown
+    monkeypatch.setattr(ended_trials, "_unknown", counted)
+    cache = ended_trials.TrialCache()
+    for turn, pk in enumerate(order):
+        trials.filter(pk=pk).update(state=states[pk])
+        if turn == 8:
+            TrialReading.objects.create(trial_id=order[3], document=readings[order[3]])
+        read.clear()
+        with CaptureQueriesContext(connection) as asked:
+            known = experiment_view(experiment.pk, cache)
+        assert read == [1] and len(asked) <= 8
+        whole = experiment_view(experiment.pk)
+        assert repr(diagnose_experiment(known)) == repr(diagnose_experiment(whole))
+        assert repr(known.trials) == repr(whole.trials)
 
 
 def test_a_rate_that_changes_where_a_trial_was_taken_up_again_is_told() -> None:
