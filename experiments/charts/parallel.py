@@ -61,8 +61,9 @@ class Scale:
     def position(self, value: float) -> float:
         """Place of a value, 0..1 between the ends and beyond them."""
         if self.log:
-            shifted = max(value + self.shift, self.low * 1e-6)
-            return math.log(shifted / self.low) / math.log(self.high / self.low)
+            shifted = max(value + self.shift, self.low * 1e-6, math.ulp(0.0))
+            first = math.log(self.low)  # a ratio of the ends may be no float
+            return (math.log(shifted) - first) / (math.log(self.high) - first)
         return (value - self.low) / (self.high - self.low)
 
     def stretch(self, low: float, high: float, words: Sequence[str]) -> tuple[float, float]:

@@ -301,7 +301,7 @@ def _coordinate(
         flat = np.where(np.isfinite(values), 0.5, math.nan)
         return Coordinate(title, flat, "", number(low))
     scale = Scale(column.key, low, high, log=measure.log)
-    places = [scale.position(value) if math.isfinite(value) else math.nan for value in values]
+    places = [scale.position(v) if math.isfinite(v) else math.nan for v in values.tolist()]
     brush = brushes.get(field_of(column.key))
     chosen = None if brush is None else scale.stretch(brush.low, brush.high, ())
     return Coordinate(title, np.array(places), f"{low:.4g}", f"{high:.4g}", scale, chosen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 import statistics
 from typing import Any
@@ -13,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from experiments.models import Experiment, Project, RunsView, Trial
-from experiments.models.trial_encoding import decode
+from experiments.models.trial_encoding import decode, encode
 from experiments.trials.table.queries import run_points
 from tests import cast
 
@@ -238,3 +239,18 @@ def test_a_broken_filter_is_told_in_place_of_points(experiment: Experiment) -> N
     picked = str(Trial.objects.earliest("pk").pk)
     page = charts("scatter:params.dropout,score", filter="score <", trials=picked)
     assert not figures(page) and "chart-empty" in page
+
+
+def test_values_that_no_axis_has_room_for_are_drawn_as_far_as_they_go(
+    experiment: Experiment,
+) -> None:
+    odd = [None, True, "x<b>", "", 1e308, math.inf, math.nan, [1, 2], {"a": 1}, "y" * 900, 0, 3]
+    for place, trial in enumerate(Trial.objects.order_by("pk")):
+        far = [1e300, -1e308, 1e-320, 1e-300][place % 4]
+        parameters = encode({"odd": odd[place], "far": far, "same": 4})
+        Trial.objects.filter(pk=trial.pk).update(parameters=parameters, value=far)
+    for column in ("params.odd", "params.far", "params.same", "params.none"):
+        kinds = ("scatter:{0},score", "bars:{0}", "parallel:{0},start_time,score")
+        for group in ("", "params.odd"):
+            page = charts(*(kind.format(column) for kind in kinds), group=group)
+            assert len(laid_out(page)) == 3
