@@ -8,7 +8,7 @@ size is left out where it is 1x1. `panel=none` is a layout without panels.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, cast, get_args
 from urllib.parse import quote, unquote
@@ -153,8 +153,3 @@ def _ranks(key: str) -> bool:
 def _is_drawn(key: str) -> bool:
     column = column_of(key)
     return column is not None and column.kind not in _UNDRAWN
-
-
-def layout_texts(panels: Iterable[PanelSpec]) -> list[str]:
-    """Panels as an address holds them."""
-    return [str(panel) for panel in panels] or [NONE]

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from experiments.trials.table.panel_layout import (
     MOST_PANELS,
     PanelSpec,
-    layout_texts,
     panel_of,
     read_layout,
 )
@@ -25,7 +24,7 @@ def test_a_panel_is_read_as_it_was_written(keys: list[str], width: int, height: 
 def test_any_text_is_a_layout_or_said_to_be_none(texts: list[str]) -> None:
     layout = read_layout(texts)
     assert len(layout.panels) + len(layout.problems) <= len(texts)
-    assert read_layout(layout_texts(layout.panels)).panels == layout.panels
+    assert read_layout([str(panel) for panel in layout.panels]).panels == layout.panels
 
 
 @pytest.mark.parametrize(
@@ -43,7 +42,7 @@ def test_a_panel_that_cannot_be_drawn_says_why(text: str, words: str) -> None:
 
 def test_an_earlier_address_drew_curves_of_its_metrics() -> None:
     layout = read_layout([], ["loss", "accuracy", "loss"])
-    assert layout_texts(layout.panels) == ["curves:loss", "curves:accuracy"]
+    assert [str(panel) for panel in layout.panels] == ["curves:loss", "curves:accuracy"]
     assert layout.chosen and not read_layout([]).chosen
     assert read_layout(["none"]).chosen and not read_layout(["none"]).panels
 
