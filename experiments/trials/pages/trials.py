@@ -14,7 +14,7 @@ from experiments.design.trial_names import parse_trial_name
 from experiments.team.pages.access import in_project, page_of, required
 from experiments.team.queries.access import Access
 from experiments.trials.artifacts.queries.artifacts import media_of
-from experiments.trials.findings.queries.findings import findings_of_trial
+from experiments.trials.findings.queries.findings import Findings, findings_of_trial
 from experiments.trials.lifecycle.queries.added_trials import may_be_retried
 from experiments.trials.lifecycle.queries.waiting import may_be_cancelled
 from experiments.trials.pages.live_cursor import digest, read_cursor, write_cursor
@@ -26,7 +26,7 @@ from experiments.trials.panels.curve_panel import (
     onsets_of,
 )
 from experiments.trials.panels.metric_groups import first_group, metric_groups
-from experiments.trials.panels.parts import ExperimentParts, count_arms, read_parts
+from experiments.trials.panels.parts import count_arms, read_parts
 from experiments.trials.series.queries.curves import named_trials, news
 from experiments.trials.table.queries.compared_runs import comparison_marks
 from experiments.trials.table.queries.reproduce import line_of
@@ -38,10 +38,11 @@ from experiments.trials.table.queries.trial_detail import detail_of, files_of, f
 @in_project
 def trial_page(request: HttpRequest, access: Access, name: str, trial: str) -> HttpResponse:
     """Curves, parameters, environment, findings, files and the log of one trial."""
-    parts = read_parts(access, required(find_experiment(access, name)))
-    found = _find(parts, trial)
-    detail = detail_of(found.pk, len(parts.arms))
+    experiment = required(find_experiment(access, name))
+    found = required(find_trial(experiment, required(parse_trial_name(trial))))
     findings = findings_of_trial(found.pk)
+    parts = read_parts(access, experiment, Findings(findings))
+    detail = detail_of(found.pk, len(parts.arms))
     drawn = named_trials([found], len(parts.arms))
     shown = curves_panel(parts, drawn, request.GET.get("metric", ""), onsets=onsets_of(findings))
     running = detail.state == "running"
@@ -112,7 +113,3 @@ def _media(
         "media": media_of(trial.pk, page_of(request, "media")),
     }
     return render_to_string("experiments/_media.html", context, request)
-
-
-def _find(parts: ExperimentParts, name: str) -> TrialRecord:
-    return required(find_trial(parts.experiment, required(parse_trial_name(name))))

@@ -74,8 +74,13 @@ def count_arms(experiment: ExperimentRecord) -> int:
     return len(file.arms()) if file else len(arms_of(experiment.pk))
 
 
-def read_parts(access: Access, experiment: ExperimentRecord) -> ExperimentParts:
-    """Read the parts of a page. The number of queries does not depend on the number of trials."""
+def read_parts(
+    access: Access, experiment: ExperimentRecord, findings: Findings | None = None
+) -> ExperimentParts:
+    """Read the parts of a page. The number of queries does not depend on the number of trials.
+
+    `findings`: those of the page's subject; None for the experiment's.
+    """
     arms = arms_of(experiment.pk)
     return ExperimentParts(
         access=access,
@@ -83,7 +88,7 @@ def read_parts(access: Access, experiment: ExperimentRecord) -> ExperimentParts:
         file=experiment_file.stored_or_none(experiment.document),
         arms=arms,
         tally=tally(experiment.pk),
-        findings=findings_of(experiment, len(arms)),
+        findings=findings_of(experiment, len(arms)) if findings is None else findings,
     )
 
 
