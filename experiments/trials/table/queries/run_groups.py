@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db.models import (
     Avg,
+    Case,
     Count,
     F,
     FilteredRelation,
@@ -23,8 +24,11 @@ from django.db.models import (
     QuerySet,
     Sum,
     Value,
+    When,
 )
-from django.db.models.expressions import OrderBy
+from django.db.models.expressions import Combinable, OrderBy
+from django.db.models.functions import Abs
+from django.db.models.lookups import GreaterThan
 
 from experiments.design.queries.experiments import arm_label
 from experiments.design.trial_names import arm_letter
@@ -62,6 +66,7 @@ _NUMBERS = {"score": "value", "seconds": "seconds", "best_step": "best_step"}
 _METRICS = ("metric", "best", "at_best")
 # Sums of squares of larger values leave float64: their groups have no mean and no deviation.
 _LARGEST = 1e100
+_LEAST = 1e-150
 _LOST = 1e-6  # share of a sum of squares below which a difference of them has lost its digits
 
 
@@ -220,10 +225,16 @@ def _measured(
             f"mean{place}": Avg(name, filter=tame),
             f"low{place}": Min(name),
             f"high{place}": Max(name),
-            f"squares{place}": Sum(apart * apart, filter=tame, output_field=FloatField()),
+            f"squares{place}": Sum(_squared(apart), filter=tame, output_field=FloatField()),
         }
     measured: QuerySet[Trial, dict[str, Any]] = rows.values(*_names(keys)).annotate(**sums)
     return measured
+
+
+def _squared(apart: Combinable) -> Case:
+    """The square of a distance; 0 of one whose square PostgreSQL refuses as an underflow."""
+    seen = GreaterThan(Abs(apart, output_field=FloatField()), Value(_LEAST))
+    return Case(When(seen, then=apart * apart), default=Value(0.0), output_field=FloatField())
 
 
 def _centers(scope: RunScope, state: RunsState, columns: Sequence[Column]) -> dict[str, float]:
