@@ -191,7 +191,8 @@ def artifact_uri(experiment_id: int, run_id: str) -> str:
 
 def _run(row: tuple[Any, ...]) -> dict[str, Any]:
     _, key, name, state, failure, started, ended, parameters, user, system, *study = row
-    experiment_id, *removed = study
+    experiment_id, deleted, archived, project_archived = study
+    gone = deleted or archived or (project_archived and state in FINISHED)
     tags, facts = decode(user), decode(system)
     run_id = key.hex
     info = {
@@ -203,7 +204,7 @@ def _run(row: tuple[Any, ...]) -> dict[str, Any]:
         "status": status_of(state, failure),
         "start_time": milliseconds(started),
         "artifact_uri": artifact_uri(experiment_id, run_id),
-        "lifecycle_stage": "deleted" if any(removed) else "active",
+        "lifecycle_stage": "deleted" if gone else "active",
     }
     if ended is not None:
         info["end_time"] = milliseconds(ended)
@@ -292,14 +293,12 @@ def _of_view(experiment_ids: Sequence[int], view: str) -> QuerySet[Trial]:
         study__kind=StudyKind.SEARCH,
         run_id__isnull=False,
     )
-    active = {
-        "study__deleted_at__isnull": True,
-        "study__experiment__archived_at__isnull": True,
-        "study__project__archived_at__isnull": True,
-    }
+    active = Q(study__deleted_at__isnull=True, study__experiment__archived_at__isnull=True)
+    # What still runs in an archived project is written to until it ends, and resumed.
+    active &= Q(study__project__archived_at__isnull=True) | ~Q(state__in=FINISHED)
     if view == ACTIVE:
-        return rows.filter(**active)
-    return rows.exclude(**active) if view == DELETED else rows
+        return rows.filter(active)
+    return rows.exclude(active) if view == DELETED else rows
 
 
 def history(

@@ -121,6 +121,8 @@ def test_mlflow_s_clients_meet_an_archived_project_s_experiments_as_deleted(
 
     assert (found("ACTIVE_ONLY"), found("DELETED_ONLY")) == (["active", "active"], [])
     projects.archive(access=cast.access("ada"))
+    assert (found("ACTIVE_ONLY"), found("DELETED_ONLY")) == (["active"], ["deleted"]), "it runs"
+    Trial.objects.filter(pk=run).update(state=TrialState.FAILED)
     assert (found("ACTIVE_ONLY"), found("DELETED_ONLY")) == ([], ["deleted", "deleted"])
     assert found("ALL") == ["deleted", "deleted"]
 
