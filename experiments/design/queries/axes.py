@@ -61,7 +61,7 @@ def axes_of(
     several = np.unique(arms).size > 1
     return [
         _axis(hyperparameter, unit, scores, feasible, arms if several else None)
-        for hyperparameter, unit in zip(_searched(space).values(), positions.T, strict=False)
+        for hyperparameter, unit in zip(_searched(space).values(), positions.T, strict=True)
     ]
 
 

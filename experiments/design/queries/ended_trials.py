@@ -117,7 +117,8 @@ def _read_on(known: _Search, arms: Mapping[int, int]) -> None:
     rows = [_Row(*row) for row in _unknown(known, list(arms))]
     for row in rows:
         known.trials.setdefault(row.study, {})[row.number] = None
-    tried = {row.id: row for row in rows if row.failure not in _NOT_TRIED} | known.unread
+    rows += [row for row in known.unread.values() if row.study in arms]
+    tried = {row.id: row for row in rows if row.failure not in _NOT_TRIED}
     readings = _readings(list(tried))
     for trial in _as_ended(list(tried.values()), readings, arms, known.document):
         row = tried[trial.summary.id]

@@ -25,7 +25,7 @@ from experiments.analysis.space.search_trials import ExperimentView
 from experiments.design.catalogue import SAMPLERS
 from experiments.design.document import experiment_file
 from experiments.design.metrics import guess
-from experiments.design.queries.axes import axes_of
+from experiments.design.queries.axes import axes_of, positions
 from experiments.design.queries.ended_trials import EndedTrial, TrialCache, complete_of
 from experiments.design.queries.records import AnyExperiment
 from experiments.design.space.search_space import SearchSpace, show
@@ -86,7 +86,7 @@ def _axes(space: SearchSpace, ended: Sequence[EndedTrial]) -> list[Axis]:
     rows = np.array([trial.positions for trial in ended], dtype=np.float64)
     return axes_of(
         space,
-        rows.reshape(len(ended), -1),
+        rows if ended else positions(space, ()),
         scores=np.array([trial.summary.score for trial in ended], dtype=np.float64),
         feasible=np.array([trial.trained for trial in ended], dtype=np.bool_),
         arms=np.array([trial.summary.arm for trial in ended], dtype=np.int64),
