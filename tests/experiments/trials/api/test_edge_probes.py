@@ -20,7 +20,7 @@ def program() -> Program:
 def test_a_program_asks_for_a_probe_reads_it_and_cancels_it(program: Program) -> None:
     price = program.get(PLACE)["price"]
     assert (price["fewest"], price["most"]) == (15, 90)
-    assert price["takes"]["low"] < price["work"]["low"], "two run at once"
+    assert price["takes"] is price["work"] is None, "none of its trials says when it ran"
     status, told = program.post(PLACE, EDGES)
     (row,) = told["probes"]
     assert (status, row["state"], row["runs"], row["asked_by"]) == (202, "running", 15, "cleo")
