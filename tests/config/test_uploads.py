@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import socket
+import uuid
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from django.conf import settings
 
 from config.uploads import AT_ONCE
-from experiments.models import Artifact, Project
+from experiments.models import Artifact, Project, Trial
 from experiments.team.services import tokens
 from experiments.trials.lifecycle.services import runs
 from tests import cast
@@ -169,6 +170,43 @@ def test_an_upload_that_nobody_can_go_on_with_leaves_nothing(sender: Sender) -> 
         wait_until(lambda: sum(drafts()) >= MEGABYTE)
     wait_until(lambda: drafts() == [])
     assert not Artifact.objects.exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux tells the peak")
+def test_a_large_file_goes_through_mlflow_s_address_both_ways_in_little_memory(
+    sender: Sender, web_server: WebServer
+) -> None:
+    key = uuid.uuid4()
+    Trial.objects.filter(pk=sender.run).update(run_id=key)
+    experiment = Trial.objects.get(pk=sender.run).study.experiment_id
+    sender.path = f"/api/2.0/mlflow-artifacts/artifacts/{experiment}/{key.hex}/artifacts/model.bin"
+    block = os.urandom(MEGABYTE)
+    sent = hashlib.sha256()
+
+    def blocks() -> Iterator[bytes]:
+        for _ in range(64):
+            sent.update(block)
+            yield block
+
+    assert sender.put(block)[0] == 200  # and all that a first upload brings into the memory
+    before = peak(web_server.pid, anew=True)
+    assert sender.put(blocks(), **{"Content-Length": str(64 * MEGABYTE)})[0] == 200
+    came = hashlib.sha256()
+    with closing(http.client.HTTPConnection(*sender.place, timeout=PATIENCE)) as client:
+        client.request("GET", sender.path, headers=sender.headers())
+        answer = client.getresponse()
+        while some := answer.read(MEGABYTE):
+            came.update(some)
+    assert came.digest() == sent.digest()
+    assert peak(web_server.pid) - before < 16 * MEGABYTE
+
+
+def peak(pid: int, *, anew: bool = False) -> int:
+    """The most bytes that a process has held at once, or, `anew`, holds now."""
+    if anew:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
 
 
 def test_slow_uploads_hold_no_thread_and_the_pages_answer(sender: Sender) -> None:
