@@ -19,7 +19,14 @@ from experiments.decisions.queries.shared_links import links_of
 from experiments.decisions.services import sharing
 from experiments.design.queries.experiments import experiment_names, find_experiment
 from experiments.errors import NotAllowed, NotFound, VerdictError
-from experiments.team.pages.access import explain, in_project, page_of, required, whole_number
+from experiments.team.pages.access import (
+    back_to_list,
+    explain,
+    in_project,
+    page_of,
+    required,
+    whole_number,
+)
 from experiments.team.queries.access import Access
 
 
@@ -102,4 +109,4 @@ def revoke_link(request: HttpRequest, access: Access, link: int) -> HttpResponse
     messages.success(request, "The link is revoked and no longer works.")
     if "in_place" in request.POST:
         return _back(request, access)
-    return redirect("sharing", access.slug)
+    return back_to_list(request, "sharing", access.slug)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
 from experiments.errors import NotAllowed, NotFound, Unavailable, VerdictError
@@ -91,3 +94,14 @@ def whole_number(text: str | None, default: int = 1) -> int:
 def page_of(request: HttpRequest, name: str = "page") -> PageOf:
     """The page of a list that an address asks for."""
     return PageOf(whole_number(request.GET.get(name)))
+
+
+def back_to_list(request: HttpRequest, name: str, *parts: str) -> HttpResponse:
+    """Redirect to a list; to the page of it, and its search, on which the button was pressed."""
+    address = reverse(name, args=parts)
+    try:
+        pressed_on = urlsplit(request.headers.get("Referer", ""))
+    except ValueError:  # no address at all
+        return redirect(address)
+    same = pressed_on.path == address and pressed_on.query
+    return redirect(f"{address}?{pressed_on.query}" if same else address)

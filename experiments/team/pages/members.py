@@ -18,7 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from experiments.errors import NotAllowed, NotFound, VerdictError
-from experiments.team.pages.access import attempted, done, in_project, page_of
+from experiments.team.pages.access import attempted, back_to_list, done, in_project, page_of
 from experiments.team.pages.member_forms import (
     AddMemberForm,
     InviteForm,
@@ -123,7 +123,7 @@ def add_member(request: HttpRequest, access: Access) -> HttpResponse:
     if made is None:
         return _members(request, access, add=form)
     messages.success(request, f"{made.user.get_username()} is a member now, as {made.role}.")
-    return redirect("members", access.slug)
+    return back_to_list(request, "members", access.slug)
 
 
 @require_POST
@@ -149,7 +149,7 @@ def invite_member(request: HttpRequest, access: Access) -> HttpResponse:
         if sent
         else "Copy the invitation link below and send it.",
     )
-    return redirect("members", access.slug)
+    return back_to_list(request, "members", access.slug)
 
 
 @require_POST
@@ -161,7 +161,7 @@ def withdraw_invitation(request: HttpRequest, access: Access, invitation: int) -
         invitation_id=invitation,
     )
     messages.success(request, "The invitation is withdrawn; its link no longer works.")
-    return redirect("members", access.slug)
+    return back_to_list(request, "members", access.slug)
 
 
 @require_POST
@@ -179,7 +179,7 @@ def change_member(request: HttpRequest, access: Access) -> HttpResponse:
     )
     if made is not None:
         messages.success(request, f"{made.user.get_username()} is {made.role} now.")
-    return redirect("members", access.slug)
+    return back_to_list(request, "members", access.slug)
 
 
 @require_POST
@@ -195,7 +195,7 @@ def remove_member(request: HttpRequest, access: Access) -> HttpResponse:
     )
     if gone and name == access.username and not access.user.is_superuser:
         return redirect("projects")
-    return redirect("members", access.slug)
+    return back_to_list(request, "members", access.slug)
 
 
 def _admins_only(access: Access) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.views.decorators.http import require_POST, require_safe
 
-from experiments.team.pages.access import done, page_of, required
+from experiments.team.pages.access import back_to_list, done, page_of, required
 from experiments.team.queries.access import find_project
 from experiments.team.queries.messages import EVENTS, choices_of
 from experiments.team.services import messages as choices
@@ -34,4 +34,4 @@ def choose_messages(request: PersonRequest, slug: str) -> HttpResponse:
         lambda: choices.choose(access=access, events=wanted),
         f"From {access.name} you get {many}.",
     )
-    return redirect("messages")
+    return back_to_list(request, "messages")

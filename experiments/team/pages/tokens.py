@@ -8,13 +8,13 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from experiments.errors import NotAllowed, VerdictError
-from experiments.team.pages.access import explain, in_project, page_of, required
+from experiments.team.pages.access import back_to_list, explain, in_project, page_of, required
 from experiments.team.queries.access import Access
 from experiments.team.queries.first_runs import first_run
 from experiments.team.queries.tokens import (
@@ -113,7 +113,7 @@ def revoke_project_token(request: HttpRequest, access: Access, token: int) -> Ht
     """Make somebody's token for the project useless at once."""
     revoked = tokens.revoke_in(access=access, token_id=token)
     messages.success(request, f"The token {revoked.name} no longer works.")
-    return redirect("project_tokens", access.slug)
+    return back_to_list(request, "project_tokens", access.slug)
 
 
 @require_POST
@@ -125,4 +125,4 @@ def revoke_token(request: PersonRequest, token: int) -> HttpResponse:
     except VerdictError as error:
         raise Http404(error.message) from None
     messages.success(request, f"The token {revoked.name} no longer works.")
-    return redirect("tokens")
+    return back_to_list(request, "tokens")

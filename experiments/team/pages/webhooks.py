@@ -8,11 +8,11 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from experiments.team.pages.access import attempted, in_project, page_of
+from experiments.team.pages.access import attempted, back_to_list, in_project, page_of
 from experiments.team.queries.access import Access
 from experiments.team.queries.messages import EVENTS, KINDS, deliveries_of, pruned_of, webhooks_of
 from experiments.team.services import webhooks
@@ -106,7 +106,7 @@ def test_webhook(request: HttpRequest, access: Access, webhook: int) -> HttpResp
     )
     if made:
         messages.success(request, "Test sent; its answer is listed below.")
-    return redirect("webhooks", access.slug)
+    return back_to_list(request, "webhooks", access.slug)
 
 
 @require_POST
@@ -118,7 +118,7 @@ def remove_webhook(request: HttpRequest, access: Access, webhook: int) -> HttpRe
         webhook_id=webhook,
     )
     messages.success(request, "The webhook is removed; nothing is sent to it from now on.")
-    return redirect("webhooks", access.slug)
+    return back_to_list(request, "webhooks", access.slug)
 
 
 @require_POST
@@ -130,4 +130,4 @@ def send_again(request: HttpRequest, access: Access, delivery: int) -> HttpRespo
         delivery_id=delivery,
     )
     messages.success(request, "A worker node will send it again shortly.")
-    return redirect("webhooks", access.slug)
+    return back_to_list(request, "webhooks", access.slug)

@@ -277,7 +277,7 @@ def test_everything_a_decision_rests_on_stands_on_the_page(
     for words in (
         "The search varied label_smoothing (scientific: 0, 0.1), learning_rate (nuisance",
         "Those were fixed, so they bound the conclusion",
-        "Checklist of the search",
+        "Findings of the search",
         "The best trials crowd the lower edge",
         "Passed: No oscillation late in training",
         "not used for the verdict",

@@ -201,3 +201,24 @@ def test_the_chart_of_adoptions_holds_the_latest(
         cast.decided(name, "adopt", "It pays.")
     assert [one.experiment for one in projects.lineage(digits.pk)] == ["two"]
     assert Decision.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("sent_from", "shown"),
+    [
+        ("http://testserver/projects/digits/tokens/?page=2&q=x", "?page=2&q=x"),
+        ("http://testserver/projects/digits/members/?page=2", ""),
+        ("http://[no address", ""),
+        ("", ""),
+    ],
+)
+def test_a_button_of_a_list_leads_back_to_its_page(
+    client: Client, digits: Project, sent_from: str, shown: str
+) -> None:
+    token = ApiToken.objects.create(
+        owner=cast.person("ben"), project=digits, name="t", digest="d", prefix="p"
+    )
+    answer = client.post(
+        f"{P}tokens/{token.pk}/revoke/", headers={"Referer": sent_from} if sent_from else {}
+    )
+    assert answer.headers["Location"] == f"{P}tokens/{shown}"
