@@ -62,7 +62,7 @@ def test_a_list_from_any_folder_imports_nothing_heavy(used_once: Path, tmp_path:
     seen = f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
     done = in_a_shell(tmp_path, "list", after=seen, VERDICT_DATA=str(used_once))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["EXPERIMENT", "STATE", "TRIALS", "BEST", "FINDINGS"]
+    assert done.stdout.split() == ["EXPERIMENT", "STATE", "TRIALS", "LEFT", "BEST", "FINDINGS"]
     assert done.stderr == "[]\n"
 
 
