@@ -120,7 +120,13 @@ class PointPanels:
         rest = INK_3 if any(row.id in hues for row in points.rows) else ACCENT
         values = [value if isinstance(value, int | float) else None for value in measure.values]
         bars = [
-            Bar(self._name(row), value, _words(value, column), hues.get(row.id, rest), row.id)
+            Bar(
+                run_label(row, self._scope),
+                value,
+                _words(value, column),
+                hues.get(row.id, rest),
+                row.id,
+            )
             for row, value in zip(points.rows, values, strict=True)
             if value is not None and measure.kind == "numbers"
         ]
@@ -235,9 +241,6 @@ class PointPanels:
         self.rows |= {row.id: row for row in points.rows}
         return points
 
-    def _name(self, row: RunRow) -> str:
-        return run_label(row, self._scope)
-
 
 def run_label(row: RunRow, scope: RunScope) -> str:
     """Name of a run, with its experiment where there are several."""
@@ -286,7 +289,7 @@ def _number(value: Any) -> float:
 def _coordinate(
     column: Column, points: RunPoints, brushes: Mapping[Field, Brush]
 ) -> Coordinate | None:
-    """An upright of the parallel plot; None where it would have too many words."""
+    """A vertical axis of the parallel plot; None where it would have too many words."""
     measure, title = _measure(column, points), _title(column)
     if measure.kind == "moments":
         return _of_moments(title, points.values[column.key])
