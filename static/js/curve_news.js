@@ -39,7 +39,7 @@
       const trace = figure.data.find((each) => each.meta.trial === news.trial && each.meta.series === added.meta.series);
       if (!trace) {
         const sibling = figure.data.find((each) => each.meta.trial === news.trial && each.line);
-        if (sibling) added.line.color = sibling.line.color;
+        if (added.line) added.line.color = sibling ? sibling.line.color : freeHue(figure);
         figure.data.push(added);
         return;
       }
