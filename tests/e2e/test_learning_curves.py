@@ -166,3 +166,25 @@ def test_the_pointer_is_shared_with_the_charts_of_the_machine(
     chart = page.locator("[data-learning-curves] .nsewdrag").first
     chart.hover()
     expect(machine.locator(".hoverlayer .hovertext, .hoverlayer .legend").first).to_be_attached()
+
+
+def test_trials_that_begin_while_the_page_is_open_have_colours_of_their_own(
+    page: Page, search: Experiment
+) -> None:
+    sign_in(page)
+    page.goto(cast.address(search))
+    expect(page.locator("[data-learning-curves] svg.main-svg").first).to_be_attached()
+    colours = page.evaluate(
+        f"""() => {{
+          const first = {CHART}.figure.data.find((trace) => trace.line);
+          const traces = [-1, -2].map((trial) => {{
+            const trace = {{ ...structuredClone(first), meta: {{ ...first.meta, trial }} }};
+            return {{ trial, whole: false, figure: [trace] }};
+          }});
+          const detail = {{ gone: [], traces }};
+          document.dispatchEvent(new CustomEvent("verdict:curves", {{ detail }}));
+          const lines = {CHART}.figure.data.filter((trace) => trace.line);
+          return Object.fromEntries(lines.map((trace) => [trace.meta.trial, trace.line.color]));
+        }}"""
+    )
+    assert len(colours) > 3 and len(set(colours.values())) == len(colours)
